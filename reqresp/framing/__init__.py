@@ -13,6 +13,7 @@ from reqresp.framing._base import (
     Framing,
     Unfinished,
     complete_framing,
+    is_framing,
     is_new,
     unfinished,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "UntilEnd",
     "complete_framing",
     "feed_run",
+    "is_framing",
     "is_new",
     "parse_framing",
     "unfinished",

@@ -208,6 +208,12 @@ class _CustomFraming(BaseFraming):
         return self.framing.encode(payload)
 
 
+def is_framing(given: object) -> bool:
+    """Return whether *given* can be a `Framing`; a class cannot."""
+    has_methods = hasattr(given, "decoder") and hasattr(given, "encode")
+    return has_methods and not isinstance(given, type)
+
+
 def complete_framing(framing: Framing) -> BaseFraming:
     """Return *framing* itself, or with the defaults of `BaseFraming` if it is none."""
     return framing if isinstance(framing, BaseFraming) else _CustomFraming(framing)

@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 from attrs import define, field, frozen
 
 from reqresp._text import quote, unknown
-from reqresp.framing import BaseFraming, complete_framing
+from reqresp.framing import BaseFraming, complete_framing, is_framing
 from reqresp.script.files import ScriptFiles
 from reqresp.steps import Request
 
@@ -67,7 +67,8 @@ def framing_of(called: CalledFunction) -> BaseFraming:
     """
     Return the framing that *called*, a class or a function without arguments, makes.
 
-    It is the same for the same function: a script that is read again without a change is no other.
+    The same function always has the same framing.  So an unchanged script that is read again is
+    equal to the one before.
 
     :raises ValueError: it raises an exception, or makes no framing.
     """
@@ -76,7 +77,7 @@ def framing_of(called: CalledFunction) -> BaseFraming:
         made = make()
     except Exception as error:
         raise ValueError(f"{called.reference}: {type(error).__name__}: {error}") from None
-    if isinstance(made, type) or not all(hasattr(made, it) for it in ("decoder", "encode")):
+    if not is_framing(made):
         raise ValueError(f"{called.reference}: expected a framing, found {made!r}")
     return complete_framing(made)
 

@@ -16,7 +16,7 @@ from reqresp._errors import Bytes, FieldError, Seconds, check_count
 from reqresp._re2 import compile_pattern
 from reqresp._text import unknown
 from reqresp.faults import KINDS, PlacedFault
-from reqresp.framing import BaseFraming, Chunk, Framing, complete_framing, parse_framing
+from reqresp.framing import BaseFraming, Chunk, Framing, complete_framing, is_framing, parse_framing
 from reqresp.script._checks import (
     check_needle,
     check_unsent,
@@ -51,7 +51,6 @@ from reqresp.script.schema import (
 )
 from reqresp.script.templates import Template
 from reqresp.script.variables import Variable
-from reqresp.server.config import is_framing
 from reqresp.server.state_properties import StateProperties
 from reqresp.server.triggers import Timer
 from reqresp.steps import Broadcast, Forward, Send, Wait, is_addressee

@@ -16,7 +16,7 @@ from reqresp._text import unknown
 from reqresp.exchanges import Exchanges
 from reqresp.faults.directed import DirectedFault, check_upstream
 from reqresp.faults.faults import Fault, PlacedFault
-from reqresp.framing import Chunk, Decoder, Framing, complete_framing
+from reqresp.framing import Chunk, Decoder, Framing, complete_framing, is_framing
 from reqresp.server._fast_path import Batch
 from reqresp.server.limits import Limits
 from reqresp.server.responders import Responder, fixed
@@ -145,11 +145,6 @@ def is_function(given: object) -> bool:
     return callable(given) and not isinstance(given, type)
 
 
-def is_framing(given: object) -> bool:
-    """Return whether *given* can be a `Framing`; a class is none."""
-    return hasattr(given, "decoder") and not isinstance(given, type)
-
-
 def _are_faults(given: object) -> bool:
     return isinstance(given, Sequence) and all(isinstance(it, AnyFault) for it in given)
 
@@ -209,7 +204,7 @@ def _changed(limits: Limits, changes: Mapping[str, Any]) -> Limits:
     """
     Return *limits* with *changes*.
 
-    :raises TypeError: one of *changes* is no limit; the message has a similar one.
+    :raises TypeError: one of *changes* is not a limit; the message suggests a similar one.
     :raises FieldError: a limit is out of range.
     """
     names = [it.name for it in fields(Limits)]

@@ -12,12 +12,12 @@ from reqresp._errors import Expected, check_types
 from reqresp._text import unknown
 from reqresp.expectations.unused import UnusedAction
 from reqresp.faults import DirectedFault, Fault
-from reqresp.framing import Framing
+from reqresp.framing import Framing, is_framing
 from reqresp.recording.replay import Replay
 from reqresp.script import Script
 from reqresp.script.rule_parts import PayloadLike
 from reqresp.script.rules import StateScope
-from reqresp.server.config import TYPES, Source, is_framing, is_function
+from reqresp.server.config import TYPES, Source, is_function
 from reqresp.server.functions import Answer
 from reqresp.server.limits import Limits
 from reqresp.server.responders import Responder, Table
