@@ -58,8 +58,9 @@ def check(file: str, say: Print, warn: Print) -> int:
 
 def check_script(file: str, script: "Script", warn: Print) -> int:
     """
-    Check the files that *script*, that of *file*, names for TLS to an upstream.
+    Check the files that *script* names for TLS to an upstream; return the exit status.
 
+    :param file: the path of *script*, for messages.
     :param warn: prints a problem, or several.
     """
     if script.upstream is None or script.upstream.tls is None:

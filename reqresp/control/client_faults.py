@@ -49,7 +49,7 @@ class RemoteFault(Removable):
         """
         shown = next((it for it in shown_faults(self._api) if it["name"] == self.name), None)
         if shown is None:
-            raise ControlError(f"there is no fault {self.name!r} any more")
+            raise ControlError(f"fault {self.name!r} was removed")
         kind = _KINDS[shown["kind"]]
         own = [it.name for it in attrs.fields(kind) if it.name in shown]
         return kind(**{name: shown[name] for name in own})

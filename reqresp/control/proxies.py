@@ -391,7 +391,7 @@ def _differs(service: Service, listen: str | None, upstream: str | None) -> bool
     """
     Return whether *service* listens or forwards elsewhere; None: wherever it does.
 
-    :raises RefusedError: *upstream* is no address.
+    :raises RefusedError: *upstream* is not an address.
     """
     # First: it can be refused, whatever becomes of the other.
     if upstream is not None and _read_upstream(upstream) != service.upstream:

@@ -121,7 +121,7 @@ class ConnectionStates:
         """
         Have *properties* in a state, for connections from now on.
 
-        :raises FieldError: *state* is no string, or all connections have one state.
+        :raises FieldError: *state* is not a string, or all connections have one state.
         """
         if not isinstance(state, str):
             raise FieldError("name", f"expected a string, found {state!r}")

@@ -156,7 +156,7 @@ def change_fault(fault: Fault, parameters: Mapping[str, Any]) -> Fault:
     Return *fault* with these *parameters* changed.
 
     :raises ValueError: a value is out of range.
-    :raises TypeError: a parameter is unknown, or *fault* is none.
+    :raises TypeError: a parameter is unknown, or *fault* is not a fault.
     """
     if not isinstance(fault, Fault):
         raise TypeError(f"kind: expected the name of a kind or a Fault, found {fault!r}")

@@ -314,7 +314,7 @@ class Rule:
         """
         Return what *function* answers to the request *data*, now or later.
 
-        :raises TypeError: it has returned what is no reply; now or later.
+        :raises TypeError: it has returned something that is not a reply; now or later.
         """
         from reqresp.server.functions import steps_of  # late: a script is checked without Twisted
 

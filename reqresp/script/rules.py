@@ -36,7 +36,7 @@ def is_for_all(scope: StateScope) -> bool:
     """
     Return whether *scope* says that all connections have one state.
 
-    :raises FieldError: it is no scope.
+    :raises FieldError: it is not a scope.
     """
     scopes = get_args(StateScope)
     if scope not in scopes:

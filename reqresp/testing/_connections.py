@@ -37,7 +37,7 @@ def number_of(method: str, connection: "ServerConnection | None") -> int | None:
     """
     Return the number of *connection*, an argument of *method*; None: there is none.
 
-    :raises ScriptError: it is no connection.
+    :raises ScriptError: it is not a connection.
     """
     if connection is None:
         return None
@@ -180,7 +180,7 @@ class ServerConnections(Sequence[ServerConnection]):
         """
         Return a future that is done once the connection *number* is closed; None: once all are.
 
-        :raises ScriptError: *number* is no integer >= 1.
+        :raises ScriptError: *number* is not an integer >= 1.
         """
         if number is not None:
             with ErrorsWithLine():

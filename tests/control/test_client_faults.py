@@ -28,7 +28,7 @@ class FaultTests(Steered):
             self.assertEqual((same.name, same.fault), (fault.name, LimitData(bytes=2)))
         self.assertEqual(self.ask(b"NOOP"), b"+OK\r\n")
         fault.remove()  # does nothing
-        with self.assertRaisesRegex(ControlError, "there is no fault 'limit_data' any more"):
+        with self.assertRaisesRegex(ControlError, "^fault 'limit_data' was removed$"):
             _ = fault.fault
 
     def test_latency_from_arrival(self) -> None:
